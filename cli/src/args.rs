@@ -84,6 +84,8 @@ pub enum Command {
     Audit(ReconcileArgs),
     /// Keep the book in line with the exchange day and night: what its stream tells, and what looks find
     Watch(WatchArgs),
+    /// Try a channel that people are told through, or show what waits, was sent and was given up
+    Tell(TellArgs),
     /// Record a bot's events as they happen: lines of JSON on standard input
     Record(RecordArgs),
     /// Whether a new entry may be made, by what is on record
@@ -283,6 +285,26 @@ pub struct WatchArgs {
     /// The bot's state (JSON, with `meta.reason` by symbol), read whenever it changes
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+}
+
+/// Arguments of `tell`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The section [tell] of fillbook.toml says who is told: channels (webhook, telegram, ntfy, discord, slack), quiet \
+    hours, the time of the daily summary, a heartbeat's address. `fillbook watch` tells. Nothing that a channel answers is an \
+    order.\n\nExit codes: 0 fine; 1 a channel did not take the test; 4 an address or token cannot be read."
+)]
+pub struct TellArgs {
+    /// Send one test message through this channel, or through each; works beside a watcher, and without a book
+    #[arg(long, value_name = "CHANNEL", num_args = 0..=1, required_unless_present = "list", conflicts_with = "list")]
+    #[expect(clippy::option_option, reason = "not given, given without a channel, given with one")]
+    pub test: Option<Option<String>>,
+    /// Show the messages of the account
+    #[arg(long)]
+    pub list: bool,
+    /// Only the latest N; 0 for all [default: 50 in a table, else all]
+    #[arg(long, short = 'n', value_name = "N", requires = "list")]
+    pub limit: Option<u64>,
 }
 
 fn parse_mode(text: &str) -> Result<PositionMode, ledger_core::UnknownName> {

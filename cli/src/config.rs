@@ -14,6 +14,9 @@
 //! open_minutes = 15
 //! flat_hours = 24
 //!
+//! [tell]            # who is told what happens: see `config/tell.rs`
+//! quiet = "22:30-07:00"
+//!
 //! [accounts.main]
 //! api_key_env = "MAIN_API_KEY"
 //! api_secret_env = "MAIN_API_SECRET"
@@ -30,6 +33,8 @@
 //!
 //! Keys and secrets themselves have no place in it: an account names where its credentials are.
 
+mod tell;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +43,8 @@ use ledger_core::{AccountId, EngineLabel, FreshnessLimits};
 use reconciler::{ClientIdScheme, SchemeError};
 use serde::Deserialize;
 
+pub use self::tell::{ChannelConfig, SecretSource, TellConfig};
+use self::tell::{TellEntry, TellProblem};
 use crate::args::{GlobalArgs, Venue};
 use crate::error::{CommandError, ExitCode};
 
@@ -58,6 +65,7 @@ struct ConfigFile {
     engines: BTreeMap<String, EngineLabel>,
     #[serde(default)]
     freshness: FreshnessEntry,
+    tell: Option<TellEntry>,
     #[serde(default)]
     accounts: BTreeMap<AccountId, AccountEntry>,
 }
@@ -235,6 +243,8 @@ pub struct Settings {
     pub weight_percent: Option<u16>,
     /// How recently the exchange has to have been looked at.
     pub freshness: FreshnessLimits,
+    /// Who is told what happens, where the file says so.
+    pub tell: Option<TellConfig>,
     /// How the bots word their client order ids, of accounts that the file does not name.
     pub ids: IdWording,
     /// The reader's time zone, where given.
@@ -269,6 +279,12 @@ enum ConfigError {
     Weight { path: PathBuf, percent: u16 },
     #[error("the configuration file {}: {setting} of [freshness] is 0; it is a length of time, at least 1", path.display())]
     Freshness { path: PathBuf, setting: &'static str },
+    #[error("the configuration file {}: [tell] cannot be used", path.display())]
+    Tell {
+        path: PathBuf,
+        #[source]
+        source: TellProblem,
+    },
     #[error("the configuration file {}: a pattern of client_ids cannot be used", path.display())]
     ClientIds {
         path: PathBuf,
@@ -335,6 +351,8 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     let freshness = freshness.map_err(|setting| fail(ConfigError::Freshness { path: path.clone(), setting }))?;
     let ids = IdWording::new(&file.client_ids, file.engines.clone());
     let ids = ids.map_err(|source| fail(ConfigError::ClientIds { path: path.clone(), source }))?;
+    let tell = file.tell.map(|entry| entry.settings(folder)).transpose();
+    let tell = tell.map_err(|source| fail(ConfigError::Tell { path: path.clone(), source }))?;
     let mut accounts = Vec::new();
     for (id, entry) in file.accounts {
         let settings = entry.settings(&id, folder, &file.client_ids, &file.engines);
@@ -361,6 +379,7 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
         accounts,
         weight_percent,
         freshness,
+        tell,
         ids,
         zone,
         zone_flag: args.tz.clone(),

@@ -259,6 +259,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, C
         Command::Sync(args) => Box::pin(commands::reconcile::run(Mode::Sync, &args, context)).await,
         Command::Audit(args) => Box::pin(commands::reconcile::run(Mode::Audit, &args, context)).await,
         Command::Watch(args) => Box::pin(commands::watch::run(&args, context)).await,
+        Command::Tell(args) => commands::tell::run(&args, context).await,
         Command::Record(args) => commands::record::run(&args, context).await,
         Command::Gate(args) => commands::gate::run(&args, context).await,
         Command::Status => commands::status::run(context).await,

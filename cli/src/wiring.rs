@@ -4,6 +4,7 @@ mod exchange;
 mod interruption;
 mod simulated;
 pub(crate) mod supervisor;
+mod telling;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use ledger_store::{Book, FirstAccount, OpenOptions, SqliteStore, Store, StoreErr
 pub(crate) use self::exchange::{Exchanges, Streams};
 pub(crate) use self::interruption::Interruption;
 pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
+pub(crate) use self::telling::telling;
 use crate::config::{CredentialSource, Settings};
 use crate::error::{CommandError, ExitCode};
 use crate::input::Input;
@@ -133,7 +135,7 @@ pub(crate) fn secrets_of_environment() -> Secrets {
     secrets
 }
 
-/// Learns what must not be repeated of all accounts: their variables, and what of their files can be read.
+/// Learns what must not be repeated of all accounts and channels: their variables, and what of their files can be read.
 #[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
 pub(crate) fn learn_credentials(settings: &Settings, secrets: &Secrets) {
     for account in &settings.accounts {
@@ -150,6 +152,9 @@ pub(crate) fn learn_credentials(settings: &Settings, secrets: &Secrets) {
         if let Some(credentials) = credentials {
             let _shared = credentials.known_to(secrets);
         }
+    }
+    if let Some(config) = &settings.tell {
+        telling::learn(config, secrets);
     }
 }
 

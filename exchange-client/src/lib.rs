@@ -4,6 +4,7 @@
 mod api;
 pub mod binance_usdm;
 mod clock;
+mod courier;
 mod credentials;
 mod error;
 pub mod files;
@@ -31,6 +32,9 @@ pub use api::{
 #[cfg(any(test, feature = "mock"))]
 pub use clock::MockClock;
 pub use clock::{Clock, ManualClock, SystemClock};
+#[cfg(any(test, feature = "mock"))]
+pub use courier::MockCourier;
+pub use courier::{Courier, CourierError, HttpCourier, Parcel, Receipt, SecretText, SecretUrl, SecretUrlError};
 pub use credentials::{
     API_KEY_VARIABLE, API_SECRET_VARIABLE, ApiKey, ApiSecret, CredentialError, CredentialFileError, Credentials,
 };

@@ -1,6 +1,6 @@
 //! What a venue promises and limits, as data: page sizes, windows, retention, weights.
 
-use ledger_core::{FillId, IncomeType, LedgerRules, OrderClass, Symbol, VenueRules};
+use ledger_core::{FillId, IncomeType, LedgerRules, OrderClass, Price, Symbol, VenueRules};
 
 use crate::transport::Method;
 
@@ -126,6 +126,8 @@ pub struct VenueFacts {
     pub receive_window_ms: i64,
     /// What trade ids mean.
     pub trade_id_order: TradeIdOrder,
+    /// The fields of a position's payload that have its mark price and the one at which it would be liquidated.
+    pub liquidation_fields: [&'static str; 2],
     /// The digits after the point that an average entry price is rounded to when the venue states it.
     pub entry_price_scale: u8,
     /// The weight that all requests from one address may cost in a minute.
@@ -164,6 +166,13 @@ impl VenueFacts {
             TradeIdOrder::CountUpPerSymbol => fill_id.as_sequence(),
             TradeIdOrder::Opaque => None,
         }
+    }
+
+    /// The mark price and the one of a liquidation, as the payload of a position has them; `None` where it would not be.
+    pub fn liquidation_of(&self, payload: &str) -> Option<(Price, Price)> {
+        let row: serde_json::Value = serde_json::from_str(payload).ok()?;
+        let [mark, liquidation] = self.liquidation_fields.map(|field| row.get(field)?.as_str()?.parse().ok());
+        mark.zip(liquidation)
     }
 
     /// What income of this type does to the wallet.

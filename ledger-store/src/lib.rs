@@ -33,8 +33,8 @@ pub use filter::{
 };
 pub use lease::{HeldLease, Lease, LeaseAnswer, LeaseRecord, LeaseRequest};
 pub use look::{
-    Look, LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, OpenLook, Seen, SeenMark,
-    SeenWallet,
+    Look, LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, OpenLook, Seen, SeenLiquidation,
+    SeenMark, SeenWallet,
 };
 pub use look_hold::LookHold;
 #[cfg(feature = "mock")]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{AccountId, Asset, Decimal, LookStream, Price, Symbol, TimestampMs};
+use ledger_core::{AccountId, Asset, Decimal, LookStream, PositionSide, Price, Symbol, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 /// How a look ended.
@@ -69,6 +69,21 @@ pub struct SeenWallet {
     pub wallet: Decimal,
 }
 
+/// Where a position would be liquidated, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenLiquidation {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Which of its positions.
+    pub position_side: PositionSide,
+    /// Its signed quantity: negative = short.
+    pub qty: Decimal,
+    /// The mark price at that moment.
+    pub mark_price: Price,
+    /// The mark price at which the exchange would close it.
+    pub liquidation_price: Price,
+}
+
 /// What an answer said that is in no fact.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -86,6 +101,9 @@ pub struct Seen {
     /// is not written again, and yet the exchange said it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub wallets: BTreeMap<Asset, SeenWallet>,
+    /// Of [`LookStream::Positions`]: where what is held would be liquidated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub liquidations: Vec<SeenLiquidation>,
 }
 
 /// A look that was answered.

@@ -14,6 +14,7 @@ mod flow;
 mod freshness;
 mod import;
 mod label;
+mod liquidation;
 pub mod manage;
 mod memory;
 mod observe;
@@ -27,6 +28,7 @@ mod repair;
 pub mod service;
 mod settled_by;
 mod streams;
+pub mod tell;
 #[cfg(test)]
 mod tests;
 mod unreadable;

@@ -119,6 +119,9 @@ pub struct FailureSummary {
     pub attempts: u32,
     /// Why.
     pub reason: String,
+    /// Until when the exchange answers nobody at this address, by its clock, where it says so.
+    #[serde(default)]
+    pub banned_until: Option<TimestampMs>,
 }
 
 /// Why the book is not written.

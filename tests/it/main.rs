@@ -35,6 +35,7 @@ mod stories;
 mod stranger;
 mod support;
 mod sync;
+mod telling;
 mod verify;
 mod verify_compared;
 mod watch;

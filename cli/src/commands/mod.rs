@@ -23,6 +23,7 @@ mod settled;
 pub mod signals;
 pub mod simulator;
 pub mod status;
+pub mod tell;
 pub mod trips;
 mod unseen;
 pub mod verify;

@@ -3,6 +3,7 @@
 mod freshness;
 mod looks;
 mod missing_fills;
+mod telling;
 mod undecided;
 mod watching;
 
@@ -14,6 +15,7 @@ use serde_json::json;
 use self::freshness::{Freshness, OpenDiscrepancies, Reach};
 use self::looks::Looks;
 use self::missing_fills::MissingFills;
+use self::telling::Telling;
 use self::undecided::Undecided;
 use self::watching::Watching;
 use super::rebuild::count;
@@ -89,12 +91,18 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     let now = context.clock.now();
     let looks = Looks { state: look_state(store, &settings.account, settings.freshness, now).await?, now };
     let watching = Watching::of(store, &settings.account, now).await?;
+    let telling = Telling::of(store, &settings.account, now).await?;
     let missing = MissingFills::of(store, (&account.id, &account.venue), &looks.state).await?;
     let mut summary = summarize(store, &discrepancies, context).await?;
     summary.attention.extend(missing.attention());
     let undecided = Undecided::of(store, (&account.id, &account.venue), now).await?;
     let undecided_told = undecided.attention(&context.output.zone);
-    let found = watching.attention().into_iter().chain(looks.attention()).chain(discrepancies.attention());
+    let found = watching
+        .attention()
+        .into_iter()
+        .chain(telling.attention())
+        .chain(looks.attention())
+        .chain(discrepancies.attention());
     let found = found.chain(undecided_told);
     summary.attention.splice(0..0, found.collect::<Vec<_>>());
     // Of an account that nobody ever asked the exchange about, its memory is no matter.
@@ -143,6 +151,7 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
             "complete": freshness.reaches.iter().map(Reach::json).collect::<Vec<_>>(),
             "looks": looks.json(),
             "watch": watching.json(),
+            "telling": telling.json(),
             "discrepancies": discrepancies.json(),
             "undecided_intents": undecided.json(),
             "attention": summary.attention,
@@ -173,6 +182,9 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     }
     for (at, text) in watching.lines(&output.zone.clone()).iter().enumerate() {
         line(output, if at == 0 { "Watched" } else { "" }, text)?;
+    }
+    for (at, text) in telling.lines().iter().enumerate() {
+        line(output, if at == 0 { "Telling" } else { "" }, text)?;
     }
     line(output, "Last sync", &freshness.last_sync_text())?;
     for reach in &freshness.reaches {

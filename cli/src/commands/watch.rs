@@ -179,6 +179,10 @@ async fn watchers(
     targets: &[AccountSettings],
     context: &mut Context,
 ) -> Result<(Vec<Watcher>, Refused), CommandError> {
+    // Whoever cannot be told is named before anything is made.
+    let (zone, clock) = (context.output.zone.time_zone().clone(), context.clock.clone());
+    let told = targets.iter().map(|target| target.id.clone());
+    let telling = crate::wiring::telling(&context.settings, told, context.output.secrets(), clock, zone)?;
     let mut exchanges = Exchanges::new(context.output.secrets().clone());
     let book: Option<Book> = match open_book(&context.settings, Access::Watch).await {
         Ok(open) => Some(open),
@@ -219,7 +223,12 @@ async fn watchers(
         let ids = context.settings.for_account(&target.id).ids().schemes.clone();
         config.reconcile.policy.schemes.extend(ids);
         let (book, clock) = (Arc::clone(&book), context.clock.clone());
-        Watcher::new(exchange, streams.of_account, book, clock, config).hearing_marks(streams.of_marks)
+        let watcher = Watcher::new(exchange, streams.of_account, book, clock, config);
+        let watcher = watcher.hearing_marks(streams.of_marks);
+        match &telling {
+            Some(telling) => watcher.telling(telling.clone()),
+            None => watcher,
+        }
     });
     Ok((watchers.collect(), refused))
 }

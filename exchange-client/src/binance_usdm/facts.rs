@@ -109,6 +109,7 @@ pub static VENUE: VenueFacts = VenueFacts {
     settle_lag_ms: 10_000,
     receive_window_ms: 5_000,
     trade_id_order: TradeIdOrder::CountUpPerSymbol,
+    liquidation_fields: ["markPrice", "liquidationPrice"],
     entry_price_scale: 8,
     weight_1m_max: 2_400,
     weights: &[

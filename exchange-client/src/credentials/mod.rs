@@ -19,6 +19,7 @@ use crate::foreign::{SecretKind, Secrets};
 
 pub use self::secret::ApiSecret;
 pub(crate) use self::secret::essence;
+pub(crate) use self::source::private_text;
 pub use self::source::{API_KEY_VARIABLE, API_SECRET_VARIABLE, CredentialFileError};
 
 /// Why a text is no key or secret. The text itself is not repeated.

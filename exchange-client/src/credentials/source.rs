@@ -122,6 +122,11 @@ impl Credentials {
 }
 
 fn read(path: &Path, forbidden_mode: u32) -> Result<Credentials, CredentialFileError> {
+    parse(path, &private_text(path, forbidden_mode)?)
+}
+
+/// What is in a plain file that has none of the modes which are forbidden.
+pub(crate) fn private_text(path: &Path, forbidden_mode: u32) -> Result<Zeroizing<String>, CredentialFileError> {
     let unreadable = |source| CredentialFileError::Unreadable { path: path.to_owned(), source };
     let named = std::fs::symlink_metadata(path).map_err(unreadable)?;
     refuse_unless_plain(path, &named)?;
@@ -138,7 +143,7 @@ fn read(path: &Path, forbidden_mode: u32) -> Result<Credentials, CredentialFileE
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(CredentialFileError::TooLarge { path: path.to_owned() });
     }
-    parse(path, &text)
+    Ok(text)
 }
 
 fn refuse_unless_plain(path: &Path, metadata: &Metadata) -> Result<(), CredentialFileError> {

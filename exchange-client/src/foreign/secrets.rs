@@ -50,6 +50,10 @@ pub enum SecretKind {
     Signature,
     /// The key of a user stream.
     ListenKey,
+    /// What in the address of a message lets anybody write there.
+    Address,
+    /// What lets anybody be a messenger's bot.
+    Token,
 }
 
 impl SecretKind {
@@ -60,12 +64,15 @@ impl SecretKind {
             Self::Secret => "[API secret]",
             Self::Signature => "[signature]",
             Self::ListenKey => "[listen key]",
+            Self::Address => "[address]",
+            Self::Token => "[token]",
         }
     }
 
     /// Whether some secret of any kind was taken out of `text`.
     pub fn is_missing_in(text: &str) -> bool {
-        [Self::Key, Self::Secret, Self::Signature, Self::ListenKey].iter().any(|kind| text.contains(kind.placeholder()))
+        let all = [Self::Key, Self::Secret, Self::Signature, Self::ListenKey, Self::Address, Self::Token];
+        all.iter().any(|kind| text.contains(kind.placeholder()))
     }
 }
 
@@ -76,6 +83,8 @@ impl fmt::Display for SecretKind {
             Self::Secret => "API secret",
             Self::Signature => "signature",
             Self::ListenKey => "listen key",
+            Self::Address => "address",
+            Self::Token => "token",
         })
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail like the tests that use them")]
 
 mod adapter;
+mod courier;
 mod server;
 mod stream;
 mod transport;

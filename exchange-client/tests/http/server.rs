@@ -65,11 +65,11 @@ impl Server {
     }
 }
 
-/// The head of a request; empty when the client has hung up.
+/// A request, with its body if it says how long that is; empty when the client has hung up.
 pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
     let mut seen = Vec::new();
     let mut buffer = [0_u8; 4096];
-    while !seen.ends_with(b"\r\n\r\n") {
+    while !is_whole(&seen) {
         let read = stream.read(&mut buffer).await.unwrap_or(0);
         if read == 0 {
             break;
@@ -77,4 +77,11 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
         seen.extend_from_slice(buffer.get(..read).unwrap_or_default());
     }
     String::from_utf8_lossy(&seen).into_owned()
+}
+
+fn is_whole(seen: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(seen).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    body.len() >= length.unwrap_or(0)
 }

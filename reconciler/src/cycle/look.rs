@@ -25,6 +25,7 @@ use super::Reconciler;
 use super::report::failed;
 use crate::asked::Asked;
 use crate::error::{Doing, ReconcileError};
+use crate::liquidation::liquidations;
 use crate::observe::Observation;
 
 /// The failure of a look whose question the exchange did not answer.
@@ -225,7 +226,8 @@ fn positions(observation: &Observation) -> LookResult {
     let symbols: BTreeSet<&Symbol> = keys.iter().map(|(symbol, _)| symbol).chain(unread).collect();
     let silent = symbols.into_iter().filter(|symbol| observation.exchange_positions(symbol).is_none());
     let except = silent.chain(damaged(observation)).cloned().collect();
-    LookResult::Seen { seen_at: answer.asked_at, seen: Seen { except, ..Seen::default() } }
+    let liquidations = liquidations(observation.venue, answer);
+    LookResult::Seen { seen_at: answer.asked_at, seen: Seen { except, liquidations, ..Seen::default() } }
 }
 
 fn orders(observation: &Observation) -> LookResult {

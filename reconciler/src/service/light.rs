@@ -7,10 +7,11 @@ use exchange_client::{AccountIdentity, Answer, ExchangeError, ExchangeReader, St
 use ledger_core::{
     AccountId, BalanceSnapshot, Decimal, Order, OrderKey, PositionSide, PositionSnapshot, Symbol, TimestampMs,
 };
-use ledger_store::{OrderFilter, PageRequest, Pages, Scope, Store};
+use ledger_store::{OrderFilter, PageRequest, Pages, Scope, SeenLiquidation, Store};
 
 use super::health::Unread;
 use crate::error::{Doing, ReconcileError};
+use crate::liquidation::liquidations;
 
 /// What was answered, and where the book says something else.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct LightAnswer {
     pub(super) balances: Vec<BalanceSnapshot>,
     /// Those of them that are on record as they are.
     pub(super) wallets: Vec<BalanceSnapshot>,
+    /// Where what is held would be liquidated, as far as the exchange says.
+    pub(super) liquidations: Vec<SeenLiquidation>,
     /// The contracts of which something could not be read.
     pub(super) unreadable: BTreeSet<Symbol>,
     /// What of the positions could not be read.
@@ -64,6 +67,7 @@ pub(super) async fn look(
         positions: entities(&positions),
         balances: entities(&balances),
         wallets: Vec::new(),
+        liquidations: liquidations(exchange.venue(), &positions),
         unreadable: unread.filter_map(|row| row.symbol.clone()).collect(),
         unread: Unread {
             symbols: positions.unreadable.iter().filter_map(|row| row.symbol.clone()).collect(),

@@ -48,6 +48,7 @@ pub use self::pace::Pace;
 pub use self::stop::{Stop, StopSwitch};
 use crate::cycle::ReconcilerConfig;
 use crate::error::ReconcileError;
+use crate::tell::Telling;
 pub use crate::watch_state::{BookSummary, CycleSummary, FailureSummary, StreamState, StreamSummary, WatchState};
 
 /// Is told what happens.
@@ -121,6 +122,7 @@ pub struct Watcher {
     book: Book,
     clock: Arc<dyn Clock>,
     config: WatchConfig,
+    telling: Option<Telling>,
     wakers: Arc<Wakers>,
     life: Arc<Life>,
 }
@@ -155,7 +157,8 @@ impl Watcher {
         clock: Arc<dyn Clock>,
         config: WatchConfig,
     ) -> Self {
-        Self { exchange, streams, marks: None, book, clock, config, wakers: Arc::default(), life: Arc::default() }
+        let (wakers, life) = (Arc::default(), Arc::default());
+        Self { exchange, streams, marks: None, book, clock, config, telling: None, wakers, life }
     }
 
     /// The same watcher, which hears mark prices as well, and records them beside fills and fundings and now and then. Without
@@ -163,6 +166,13 @@ impl Watcher {
     #[must_use]
     pub fn hearing_marks(mut self, marks: Arc<dyn MarkStreams>) -> Self {
         self.marks = Some(marks);
+        self
+    }
+
+    /// The same watcher, beside which `telling` tells people what happens, for as long as it has the account's lease.
+    #[must_use]
+    pub fn telling(mut self, telling: Telling) -> Self {
+        self.telling = Some(telling);
         self
     }
 
@@ -277,7 +287,7 @@ fn is_final(error: &ReconcileError) -> bool {
     }
 }
 
-fn is_final_of_store(error: &StoreError) -> bool {
+pub(crate) fn is_final_of_store(error: &StoreError) -> bool {
     use ledger_store::StoreErrorClass as Class;
     matches!(
         error.class(),

@@ -20,9 +20,16 @@ impl Trouble {
         let told = || (HappeningKind::Unreachable, format!("{reason}; it is tried again until it is answered"));
         let told = self.failure.is_none().then(told);
         let since_local = self.failure.as_ref().map_or(now_local, |failure| failure.since_local);
-        self.failure = Some(FailureSummary { since_local, attempts, reason });
+        self.failure = Some(FailureSummary { since_local, attempts, reason, banned_until: None });
         self.is_partial = false;
         told
+    }
+
+    /// The exchange says that it answers nobody at this address before then.
+    pub(super) fn is_banned(&mut self, until: TimestampMs) {
+        if let Some(failure) = &mut self.failure {
+            failure.banned_until = Some(until);
+        }
     }
 
     /// A part of a cycle was not answered, for the `attempts`th time in a row.

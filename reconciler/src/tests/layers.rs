@@ -15,6 +15,7 @@ const SHARED: &[&str] = &[
     "flow",
     "freshness",
     "label",
+    "liquidation",
     "memory",
     "policy",
     "proofs",
@@ -32,7 +33,7 @@ const STAGES: &[&str] = &["observe", "plan", "apply", "verify"];
 
 /// What uses the stages, or has nothing to do with them.
 const USES: &[&str] =
-    &["account_report", "cycle", "execute", "import", "manage", "outside", "position_mode", "service"];
+    &["account_report", "cycle", "execute", "import", "manage", "outside", "position_mode", "service", "tell"];
 
 /// How far up a module stands: it names what stands as high as itself or lower.
 fn height(module: &str) -> Option<usize> {

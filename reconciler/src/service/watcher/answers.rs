@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use exchange_client::ExchangeError;
 use ledger_core::LookStream;
 use ledger_store::{DiscrepancyStatus, LookResult, NewLook, Seen, SeenWallet, StoreError, StoreResult};
 use tokio::time::Instant;
@@ -151,7 +152,15 @@ impl Watching<'_> {
         let wallets = wallets.map(|stated| (stated.asset.clone(), SeenWallet { ts: stated.at, wallet: stated.wallet }));
         let balances = Seen { wallets: wallets.collect(), ..Seen::default() };
         let balances = LookResult::Seen { seen_at: answer.asked_at, seen: balances };
-        let mut streams = vec![(LookStream::Positions, seen()), (LookStream::Balances, balances)];
+        let positions = LookResult::Seen {
+            seen_at: answer.asked_at,
+            seen: Seen {
+                except: answer.unreadable.clone(),
+                liquidations: answer.liquidations.clone(),
+                ..Seen::default()
+            },
+        };
+        let mut streams = vec![(LookStream::Positions, positions), (LookStream::Balances, balances)];
         if answer.has_orders {
             streams.push((LookStream::Orders, seen()));
         }
@@ -266,7 +275,11 @@ impl Watching<'_> {
         };
         let forbidden_ms = forbidden.map_or(0, |until| until.as_ms().saturating_sub(self.watcher.clock.now().as_ms()));
         let at_least = Duration::from_millis(u64::try_from(forbidden_ms).unwrap_or(0));
-        self.not_reached(job, reason_of(error), at_least)
+        let delay = self.not_reached(job, reason_of(error), at_least);
+        if let ReconcileError::Exchange(ExchangeError::Banned { until, .. }) = error {
+            self.trouble.is_banned(*until);
+        }
+        delay
     }
 
     fn not_reached(&mut self, job: Job, reason: String, at_least: Duration) -> Duration {

@@ -35,7 +35,7 @@ use crate::service::stop::Stop;
 use crate::service::told_once::ToldOnce;
 use crate::service::trouble::Trouble;
 use crate::service::voice::Voice;
-use crate::service::{Teller, WatchError, Watcher, is_final};
+use crate::service::{Aborting, Teller, WatchError, Watcher, is_final};
 use crate::watch_state::{CycleSummary, StreamState, StreamSummary, WatchState};
 
 /// How many events are recorded in one transaction.
@@ -55,7 +55,10 @@ pub(super) async fn run(watcher: &Watcher, mut stop: Stop, teller: Teller) -> Re
     watcher.book.create_account(new).await.doing("adding the account").map_err(failed)?;
     let Some(held) = take_lease(watcher, &mut stop, &voice).await? else { return Ok(()) };
     let mut watching = Watching::new(watcher, held, voice);
+    let telling = watcher.telling.clone();
+    let telling = telling.map(|it| Aborting(tokio::spawn(it.run(Arc::clone(&watching.book), account.clone()))));
     let ended = watching.watch(&mut stop).await;
+    drop(telling);
     watching.end().await;
     ended.map_err(failed)
 }
