@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::server::{Deed, Server};
 
 /// However slow the machine, an answer of this process comes in that.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const HOOK: &str = "/hooks/T0K3Nabcdef0123456789abcdef0123456789";
 
 async fn bring(base_url: &str, patience: Duration) -> Result<Receipt, CourierError> {

@@ -149,7 +149,7 @@ fn held(mut event: Event, positions: &[BookPosition]) -> Event {
         event = event.say(format!("{} {} {direction}", if nth == 0 { "; open:" } else { "," }, held.symbol));
         event = event.say_from(Amounts::Full, format!(" {}", qty.abs()));
         if let Some(entry) = held.position.entry_price_avg {
-            event = event.say_from(Amounts::Percent, format!(" at {entry}"));
+            event = event.say_from(Amounts::Percent, format!(" at {}", entry.round(8)));
         }
         if let Some(pnl) = held.unreal_pnl {
             event = event.say_from(Amounts::Full, format!(" (~{pnl} {} unrealized)", held.settle_asset));

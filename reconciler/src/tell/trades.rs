@@ -171,7 +171,7 @@ fn of_order(seen: &TradesSeen, group: &Group<'_>, order: Option<&BookOrder>, wor
         event = event.say(", and the order works on");
     }
     if let Some(held) = held(seen, group, effect) {
-        let entry = held.position.entry_price_avg.map_or_else(String::new, |entry| format!(" at {entry}"));
+        let entry = held.position.entry_price_avg.map_or_else(String::new, |entry| format!(" at {}", entry.round(8)));
         event = event.say_from(Amounts::Full, format!("; now {}{entry}", held.position.qty.abs()));
         event = event.with_from(Amounts::Full, "position_qty", held.position.qty.to_string());
     }
