@@ -297,7 +297,6 @@ pub struct WatchArgs {
 pub struct TellArgs {
     /// Send one test message through this channel, or through each; works beside a watcher, and without a book
     #[arg(long, value_name = "CHANNEL", num_args = 0..=1, required_unless_present = "list", conflicts_with = "list")]
-    #[expect(clippy::option_option, reason = "not given, given without a channel, given with one")]
     pub test: Option<Option<String>>,
     /// Show the messages of the account
     #[arg(long)]

@@ -59,15 +59,13 @@ fn at(message: &Message) -> ledger_core::TimestampMs {
 /// # Errors
 /// When a channel does not take the test, or the book cannot be read.
 pub async fn run(args: &TellArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    match &args.test {
-        Some(name) => test(name.as_deref(), context).await,
-        None => {
-            let store = super::open_account(context).await?;
-            let account = context.settings.account.clone();
-            let fetch = |page| store.messages(&account, page);
-            print_list(context, store.as_ref(), Asked::default(), &LISTING, args.limit, fetch).await
-        }
+    if let Some(name) = &args.test {
+        return test(name.as_deref(), context).await;
     }
+    let store = super::open_account(context).await?;
+    let account = context.settings.account.clone();
+    let fetch = |page| store.messages(&account, page);
+    print_list(context, store.as_ref(), Asked::default(), &LISTING, args.limit, fetch).await
 }
 
 /// Sends one word through each channel that is meant. The book is not opened.

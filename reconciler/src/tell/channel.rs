@@ -125,16 +125,16 @@ impl Channel {
         due.into_iter().take(number).collect()
     }
 
-    /// A parcel with these texts, and these events as JSON.
-    pub(super) fn parcel<'a>(&self, messages: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Parcel {
+    /// A parcel with these events, each as text and as JSON.
+    pub(super) fn parcel(&self, messages: &[(&str, &str)]) -> Parcel {
         let text = || {
-            let text = messages.clone().map(|(text, _)| text).collect::<Vec<_>>().join("\n");
+            let text = messages.iter().map(|(text, _)| *text).collect::<Vec<_>>().join("\n");
             shortened(text, self.kind.text_bytes_max())
         };
         let json = |value: Value| ("application/json", value.to_string());
         let body = match &self.kind {
             ChannelKind::Webhook => {
-                let events = messages.clone().map(|(_, body)| serde_json::from_str(body).unwrap_or(Value::Null));
+                let events = messages.iter().map(|(_, body)| serde_json::from_str(body).unwrap_or(Value::Null));
                 json(json!({"schema": "fillbook.tell/1", "events": events.collect::<Vec<_>>()}))
             }
             ChannelKind::Telegram { chat } => {
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn each_receiver_gets_its_own_form() {
         let messages = [("a <b> & c", "{\"id\":\"1\"}"), ("second", "{\"id\":\"2\"}")];
-        let body = |kind| channel(kind).parcel(messages.into_iter()).body.unwrap();
+        let body = |kind| channel(kind).parcel(&messages).body.unwrap();
         for (kind, expected) in [
             (ChannelKind::Webhook, r#"{"events":[{"id":"1"},{"id":"2"}],"schema":"fillbook.tell/1"}"#),
             (

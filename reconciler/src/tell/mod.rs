@@ -141,7 +141,7 @@ impl Telling {
     pub async fn test(&self, channel: &Channel, account: &AccountId) -> Result<(), CourierError> {
         let event = test_event(self.clock.now());
         let (text, body) = (event.text(account, channel.amounts), event.json(account, channel.amounts).to_string());
-        let receipt = self.courier.bring(channel.parcel(std::iter::once((text.as_str(), body.as_str())))).await?;
+        let receipt = self.courier.bring(channel.parcel(&[(text.as_str(), body.as_str())])).await?;
         match channel::outcome_of(&receipt) {
             channel::Outcome::Taken => Ok(()),
             channel::Outcome::Later { error, .. } | channel::Outcome::Refused { error } => {

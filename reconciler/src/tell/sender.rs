@@ -75,9 +75,7 @@ impl Sender {
             if let (Attempt::Failed { .. }, true) = (&attempt, batch.len() > 1) {
                 alone.extend(&ids);
             } else {
-                ids.iter().for_each(|id| {
-                    alone.remove(id);
-                });
+                alone.retain(|id| !ids.contains(id));
             }
             // Until it is on record that they were sent, they would be sent again.
             if self.note(ids, attempt).await.is_err() {
@@ -94,7 +92,8 @@ impl Sender {
         if let Some(next) = *next {
             tokio::time::sleep_until(next).await;
         }
-        let parcel = channel.parcel(batch.iter().map(|message| (message.text.as_str(), message.body_json.as_str())));
+        let events: Vec<_> = batch.iter().map(|message| (message.text.as_str(), message.body_json.as_str())).collect();
+        let parcel = channel.parcel(&events);
         let outcome = match courier.bring(parcel).await {
             Ok(receipt) => outcome_of(&receipt),
             Err(error) => Outcome::Later { wait: None, error: error.to_string() },

@@ -85,6 +85,7 @@ impl Told {
             accounts: Vec::new(),
             weight_percent: None,
             freshness: ledger_core::FreshnessLimits::default(),
+            tell: None,
             ids: crate::config::IdWording::default(),
             zone: None,
             zone_flag: None,

@@ -35,6 +35,7 @@ fn sender(book: &Book, channel: &Arc<Channel>, courier: Arc<Receiver>, clock: Ar
     Sender { book, account: main_account(), channel, courier, clock, news, chance: 3 }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a courier answers")]
 fn refused() -> Result<Receipt, CourierError> {
     Ok(Receipt {
         status: 400,
@@ -106,7 +107,7 @@ async fn a_message_that_is_refused_holds_up_no_other() {
     let all = messages(&book).await;
     let states: Vec<_> = all.iter().map(|it| (it.key.as_str(), it.state)).collect();
     assert!(matches!(states[0], ("1", MessageState::Sent(_))) && matches!(states[2], ("2", MessageState::Sent(_))));
-    let MessageState::GivenUp(when) = all[1].state else { unreachable!("{:?}", all[1]) };
+    let MessageState::GivenUp(when) = all[1].state else { panic!("{:?}", all[1]) };
     assert!(when.as_ms() - at(0).as_ms() > 3 * 86_400_000, "tried for three days");
     assert_eq!(all[1].last_error.as_deref(), Some("the receiver answered 400: Bad Request: chat not found"));
     // Ten minutes apart at most, so some hundreds of times.
