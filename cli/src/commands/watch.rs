@@ -36,7 +36,7 @@ enum Refusal {
 }
 
 /// How long the end may take, with nothing half written: what does not come to its end in that is left to the next start.
-const END_PATIENCE: Duration = Duration::from_secs(3);
+const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a service manager that waits for the start is told that it goes on, and how much longer it may take then.
 const START_EVERY: Duration = Duration::from_secs(10);

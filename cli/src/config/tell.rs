@@ -256,7 +256,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((told.heartbeat, told.daily), (Some(SecretSource::Variable("BEAT".to_owned())), DAILY.parse().ok()));
-        let [desk, phone] = told.channels.as_slice() else { unreachable!() };
+        let [desk, phone] = told.channels.as_slice() else { panic!("two channels") };
         assert_eq!((desk.secret.clone(), desk.amounts), (SecretSource::File("/etc/desk.url".into()), Amounts::Full));
         assert_eq!(
             (phone.kind.clone(), phone.amounts),

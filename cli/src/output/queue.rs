@@ -97,7 +97,7 @@ impl Queue {
     }
 
     fn send(&self, piece: Vec<u8>) {
-        let lines = piece.iter().filter(|byte| **byte == b'\n').count();
+        let lines = piece.split(|byte| *byte == b'\n').count().saturating_sub(1);
         let mut state = self.shared.state();
         match self.pieces.try_send(piece) {
             Ok(()) => state.waiting += 1,

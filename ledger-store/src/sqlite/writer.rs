@@ -72,7 +72,9 @@ pub(super) fn execute(conn: &mut BookConnection, mut commands: Vec<Box<dyn Comma
         // Somebody else keeps the book locked: waiting once for all is enough, or the last of them would wait for all others.
         Err(failure) if failure.class() == StoreErrorClass::Busy => {
             let waited_ms = conn.busy_timeout_ms();
-            commands.into_iter().for_each(|command| command.finish(Some(StoreError::Busy { waited_ms })));
+            for command in commands {
+                command.finish(Some(StoreError::Busy { waited_ms }));
+            }
         }
         // The transaction is lost, through one command or the machine: each gets one of its own.
         Err(_) => commands.into_iter().for_each(|command| execute(conn, vec![command])),

@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_book_that_fails_is_told_once_and_so_is_its_end() {
-        let at = |ms| TimestampMs::new(ms).unwrap();
+        use ledger_core::testing::at;
+
         let mut trouble = BookTrouble::default();
         assert_eq!(trouble.works(Part::Signs, at(1)), None);
         let told = trouble.fails(Part::Signs, at(1_000), in_words("locked"));

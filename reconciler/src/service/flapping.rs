@@ -80,17 +80,16 @@ impl Flapping {
 #[cfg(test)]
 mod tests {
     use exchange_client::{Gap, Interruption};
-    use ledger_core::TimestampMs;
 
     use super::*;
 
     fn down() -> StreamEvent {
-        let since = TimestampMs::new(1).unwrap();
+        let since = ledger_core::testing::at(1);
         StreamEvent::Interrupted { since, cause: Interruption::KeyExpired }
     }
 
     fn up() -> StreamEvent {
-        let at = TimestampMs::new(1).unwrap();
+        let at = ledger_core::testing::at(1);
         StreamEvent::Resumed(Gap { since: at, until: at })
     }
 
@@ -109,7 +108,7 @@ mod tests {
         assert_eq!(sums.len(), 2, "{sums:?}");
         assert!(sums[0].1.starts_with("the stream was interrupted 300 times more, and "), "{sums:?}");
         // The number of the last ones is told although it stands.
-        let late = start + Duration::from_secs(1_800) + WINDOW;
+        let late = start + Duration::from_mins(30) + WINDOW;
         assert!(flapping.lasts(late).unwrap().1.contains(", and stands now;"));
         assert_eq!(flapping.lasts(late + WINDOW), None);
         assert!(flapping.lets(&down(), late) && flapping.lets(&up(), late), "one in a while is told");

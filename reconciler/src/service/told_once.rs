@@ -71,11 +71,9 @@ mod tests {
 
     use exchange_client::{MarginCall, TriggerRejection};
 
-    use super::*;
+    use ledger_core::testing::at;
 
-    fn at(ms: i64) -> TimestampMs {
-        TimestampMs::new(ms).unwrap()
-    }
+    use super::*;
 
     fn refused(id: &str) -> StreamEvent {
         StreamEvent::TriggerRejected(TriggerRejection {

@@ -24,10 +24,9 @@ fn stop(name: &str, price: &str) -> StopRequest {
 #[track_caller]
 fn rests(report: &StopReport) -> &ledger_core::Order {
     assert!(report.not_recorded.is_empty() && !report.is_naked(), "{report:?}");
-    match &report.end {
-        StopEnd::Resting { order } => order,
-        other => unreachable!("{other:?}"),
-    }
+    let order = if let StopEnd::Resting { order } = &report.end { Some(order) } else { None };
+    assert!(order.is_some(), "{report:?}");
+    order.unwrap()
 }
 
 impl Fixture {
