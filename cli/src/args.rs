@@ -84,7 +84,7 @@ pub enum Command {
     Audit(ReconcileArgs),
     /// Keep the book in line with the exchange day and night: what its stream tells, and what looks find
     Watch(WatchArgs),
-    /// Try a channel that people are told through, or show what waits, was sent and was given up
+    /// Send a test message through a channel, or list the messages
     Tell(TellArgs),
     /// Record a bot's events as they happen: lines of JSON on standard input
     Record(RecordArgs),

@@ -38,7 +38,7 @@ enum Refusal {
 /// How long the end may take, with nothing half written: what does not come to its end in that is left to the next start.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often a service manager that waits for the start is told that it goes on, and how much longer it may take then.
+/// While it starts, it asks the service manager for more time: how often, and for how much.
 const START_EVERY: Duration = Duration::from_secs(10);
 const START_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -75,7 +75,7 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
         (watchers.iter().map(|watcher| watcher.account().clone()).collect(), false);
     let (mut status, mut is_ready) = ("catching up".to_owned(), false);
     supervisor::status(&status);
-    // Why the only account is watched no longer is told where the command ends.
+    // A single account's error is the command's own: it is printed once, at the end.
     let mut last_word = None;
     let running = Service::new(watchers).run(stop, teller);
     tokio::pin!(running);
@@ -172,14 +172,14 @@ struct Prepared<'a> {
 /// The accounts that a command cannot watch, and why.
 type Refused = Vec<(AccountId, CommandError)>;
 
-/// The accounts, each with its exchange; the book is made where there is none. Of several accounts those that cannot be watched keep
-/// the others from nothing: they are told, and answered beside them.
+/// The accounts, each with its exchange; the book is made where there is none. Of several accounts those
+/// that cannot be watched are told and returned; the others are watched.
 async fn watchers(
     args: &WatchArgs,
     targets: &[AccountSettings],
     context: &mut Context,
 ) -> Result<(Vec<Watcher>, Refused), CommandError> {
-    // Whoever cannot be told is named before anything is made.
+    // A channel that is not set up right ends the command before a book is made.
     let (zone, clock) = (context.output.zone.time_zone().clone(), context.clock.clone());
     let told = targets.iter().map(|target| target.id.clone());
     let telling = crate::wiring::telling(&context.settings, told, context.output.secrets(), clock, zone)?;
@@ -233,7 +233,7 @@ async fn watchers(
     Ok((watchers.collect(), refused))
 }
 
-/// One of the accounts with its exchange, of which nothing was asked yet.
+/// An account with its exchange. Asks nothing yet.
 async fn prepare<'a>(
     args: &WatchArgs,
     target: &'a AccountSettings,
@@ -323,7 +323,7 @@ fn show(happening: &Happening, context: &mut Context) -> Result<(), CommandError
     Ok(())
 }
 
-/// What the ends of all accounts come to. Why one of several ended was told when it did.
+/// The command's result from those of its accounts. With several accounts each error was printed when its account ended.
 fn judge(
     ended: Vec<(AccountId, Result<(), WatchError>)>,
     refused: &Refused,

@@ -1,4 +1,4 @@
-//! Whether people are told what is to be told.
+//! Messages that wait, failed or were given up, by channel.
 
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{ChannelSummary, Store};
